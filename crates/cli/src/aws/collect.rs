@@ -35,7 +35,7 @@ pub(crate) struct RegionSweep {
     pub problems: Vec<Problem>,
 }
 
-/// An engine that nobody else uses meanwhile.
+/// The engine of one region, which a single sweep uses.
 pub(crate) struct OwnEngine(Mutex<(Engine, StabilityTracker)>);
 
 impl OwnEngine {

@@ -182,8 +182,8 @@ async fn retract(
         write.intent().step.name()
     );
     let seen = Observed::default();
-    let told = (write.phase(), message.as_str());
-    if let Err(error) = journal(context, (stored, operation), told, seen).await {
+    let progress = (write.phase(), message.as_str());
+    if let Err(error) = journal(context, (stored, operation), progress, seen).await {
         tracing::debug!(operation = %operation.key, %error, "unsent intent not removed from the journal");
     }
 }
@@ -230,14 +230,14 @@ struct Observed<'a> {
 async fn journal(
     context: &Arc<Context>,
     (object, operation): (&SecretRotationOperation, &Operation),
-    told: (Phase, &str),
+    progress: (Phase, &str),
     seen: Observed<'_>,
 ) -> Result<SecretRotationOperation, Error> {
     let report = StepReport {
         secret: seen.secret,
         consent: seen.consent,
         after: seen.after,
-        ..step_report(object, operation, told, context.server_time()?)
+        ..step_report(object, operation, progress, context.server_time()?)
     };
     let version = kube::ResourceExt::resource_version(object).unwrap_or_default();
     let status = status_after(object, &report);

@@ -220,7 +220,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What may happen if nobody changes a policy, or a tag that decides which secrets a policy selects.
+/// What may happen while no policy changes, and no tag that decides which secrets a policy selects.
 fn event_in_aws() -> impl Strategy<Value = Event> {
     let selects = |change: &Change| matches!(change, Change::Tag(key, _) if *key != "expires");
     let change = || {
@@ -1233,12 +1233,7 @@ impl World {
                     time: self.now,
                     ..before
                 });
-                prop_assert_eq!(
-                    before,
-                    Some(timeless),
-                    "nothing told of a change of {}",
-                    uid
-                );
+                prop_assert_eq!(before, Some(timeless), "no change of {} was reported", uid);
             }
         }
         for place in &self.places {
@@ -1365,7 +1360,7 @@ fn timeless(found: Survey, bound: &BoundPolicy, now: AwsTime) -> Survey {
     for finding in &mut timeless.findings {
         finding.stability = None;
     }
-    // Nothing tells a policy that selects by tags alone whether another region has a name that could not be read here.
+    // A policy that selects by tags alone is not marked when another region has a name that could not be read here.
     if by_tags {
         let is_unread = |finding: &mut Finding| finding.secret.is_none();
         for finding in timeless.findings.extract_if(.., is_unread) {
