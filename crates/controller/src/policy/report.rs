@@ -226,18 +226,24 @@ pub(super) async fn report(
     pass: &Pass<'_>,
 ) -> Result<Option<Duration>, Error> {
     let report = built(context, key, entry, pass)?;
-    // Order matters: wake-ups and metrics must not wait for the API server. Events follow the status: if it could not
-    // be written, the next pass would publish the same events again.
-    wake(context, key, report.wake);
+    // Order matters: whether the operations may start is known now, and no later pass reports the change again. The
+    // policy itself is queued only after its status is written: a write that fails must wait for its next try.
+    if report.wake.operations {
+        triggers::operations_of_policy(context, key);
+    }
     context.metrics.recovered(key, &report.recovered);
     record_metrics(context, key, report.sample);
     if report.is_due {
         write(context, key, entry, &report.status).await?;
     }
+    // Events follow the status: if it could not be written, the next pass would publish the same events again.
     publish_events(context, key, entry, &report.events).await?;
     if let (Pass::Evaluated(evaluated), Some(findings)) = (pass, report.findings) {
         let uid = &evaluated.bound_policy.policy.uid;
         context.written_statuses.record(uid, findings);
+    }
+    if report.wake.policy {
+        context.queues.policies.push(key.clone(), clock::now());
     }
     Ok(report.wake.after)
 }
@@ -280,16 +286,6 @@ fn built(
         is_healthy: &is_healthy,
     };
     Ok(Report::of(pass, &before, &around))
-}
-
-/// Queues who must run again.
-fn wake(context: &Context, key: &ObjectKey, wake: Wake) {
-    if wake.operations {
-        triggers::operations_of_policy(context, key);
-    }
-    if wake.policy {
-        context.queues.policies.push(key.clone(), clock::now());
-    }
 }
 
 /// Records the metrics of a pass. A policy that was deleted during the pass must not appear in metrics again, so its
