@@ -48,8 +48,6 @@ pub struct Swept {
     pub read: Read,
     /// The error that made the sweep incomplete, if it is.
     pub gap: Option<AwsError>,
-    /// Whether AWS answered anything.
-    pub is_answered: bool,
     /// The accounts of the secrets that AWS showed. There is more than one only while credentials change.
     pub accounts: BTreeSet<AccountId>,
     /// The number of secrets that AWS showed.
@@ -225,7 +223,6 @@ pub(crate) struct Sweep<'a, E> {
     pub(crate) account: &'a Account,
     engine: &'a E,
     read: Read,
-    is_answered: bool,
     accounts: BTreeSet<AccountId>,
     shown: usize,
     /// Whether some secret was described, or is known not to exist.
@@ -244,7 +241,6 @@ impl<'a, E: SharedEngine> Sweep<'a, E> {
             account,
             engine,
             read,
-            is_answered: false,
             accounts: BTreeSet::new(),
             shown: 0,
             is_any_described: false,
@@ -258,7 +254,6 @@ impl<'a, E: SharedEngine> Sweep<'a, E> {
     /// Records the time of an answer.
     fn record_time(&mut self, at: Option<AwsTime>) {
         if let Some(at) = at {
-            self.is_answered = true;
             let read = &self.read;
             self.engine.with(|sights| sights.engine.note_time(read, at));
         }
@@ -504,7 +499,6 @@ impl<'a, E: SharedEngine> Sweep<'a, E> {
         Swept {
             read: self.read,
             gap: self.gap,
-            is_answered: self.is_answered,
             accounts: self.accounts,
             shown: self.shown,
         }

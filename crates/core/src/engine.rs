@@ -8,7 +8,7 @@
 //! A verdict is made as of the time at which the secret was seen, and states until when it holds. So a sweep judges
 //! again only what changed or what has waited long enough, and a secret that cannot be seen keeps its verdict.
 //!
-//! This module neither reads from AWS nor knows the time. Whoever reads passes each answer with its time.
+//! This module neither reads from AWS nor knows the time. The caller passes each answer with its time.
 
 mod assess;
 pub(crate) mod compact;
@@ -102,12 +102,6 @@ impl Sights<'_> {
     pub fn set_policy(&mut self, bound: &Arc<BoundPolicy>, memory: &PreviousFindings) {
         let (engine, facts) = self.parts();
         engine.set_policy(bound, memory, facts);
-    }
-
-    /// Judges a secret again, as [`Engine::judge_again`].
-    pub fn judge_again(&mut self, arn: &Arn) {
-        let (engine, facts) = self.parts();
-        engine.judge_again(arn, facts);
     }
 
     /// Takes the answer that a name could not be read, as [`Engine::unread`].
@@ -388,7 +382,7 @@ impl Engine {
         if self.rows.get(id).is_some_and(|row| row.tick > read.tick) {
             return Detail::Listed;
         }
-        let entry = self.shared.pack(&Observation::listed(listed.clone()));
+        let entry = self.shared.pack_listed(listed);
         let Some(row) = self.rows.get(id) else {
             return Detail::Listed;
         };

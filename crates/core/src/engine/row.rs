@@ -1,6 +1,6 @@
 //! One secret in compact form: about 120 bytes for a secret at rest, and a little more for every other one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::compact::{CompactLabels, CompactVersions, Micros, packed, unpacked};
@@ -32,8 +32,6 @@ pub(super) type Tags = BTreeMap<String, String>;
 pub(super) struct Shared {
     set_ups: Interner<SetUp>,
     tags: Interner<Tags>,
-    /// The keys of the tags that are kept; `None` = all.
-    pub(super) kept_tags: Option<BTreeSet<String>>,
 }
 
 /// A secret as it was last read.
@@ -73,12 +71,25 @@ struct More {
 impl Shared {
     /// Packs an observation.
     pub(super) fn pack(&mut self, seen: &Observation) -> Content {
-        let secret = &seen.secret;
+        let details = (seen.versions.as_ref(), seen.unreadable.as_ref());
+        self.pack_secret(&seen.secret, details)
+    }
+
+    /// Packs an entry of a list, which shows no details.
+    pub(super) fn pack_listed(&mut self, listed: &Secret) -> Content {
+        self.pack_secret(listed, (None, None))
+    }
+
+    fn pack_secret(
+        &mut self,
+        secret: &Secret,
+        (versions, unreadable): (Option<&VersionListing>, Option<&AwsError>),
+    ) -> Content {
         let (arn_prefix, suffix) = split(&secret.arn, &secret.name);
         let mut more = More {
             arn: suffix.is_none().then(|| Box::new(secret.arn.clone())),
-            versions: seen.versions.as_ref().map(CompactVersions::of),
-            unreadable: seen.unreadable.clone().map(Box::new),
+            versions: versions.map(CompactVersions::of),
+            unreadable: unreadable.cloned().map(Box::new),
             deleted: Micros::of(secret.deleted).time(),
             replicas: secret.replicas.clone(),
             labels: None,
@@ -97,7 +108,7 @@ impl Shared {
         });
         Content {
             set_up,
-            tags: self.kept(&secret.tags),
+            tags: (!secret.tags.is_empty()).then(|| self.tags.intern(secret.tags.clone())),
             more: (more != More::default()).then(|| Box::new(more)),
             last_changed: Micros::of(secret.last_changed),
             last_rotated: Micros::of(secret.last_rotated),
@@ -108,18 +119,6 @@ impl Shared {
             suffix: suffix.unwrap_or_default(),
             holds,
         }
-    }
-
-    fn kept(&mut self, tags: &Tags) -> Option<Arc<Tags>> {
-        let kept: Tags = match &self.kept_tags {
-            None => tags.clone(),
-            Some(keys) => {
-                let kept = tags.iter().filter(|(key, _)| keys.contains(*key));
-                kept.map(|(key, value)| (key.clone(), value.clone()))
-                    .collect()
-            }
-        };
-        (!kept.is_empty()).then(|| self.tags.intern(kept))
     }
 
     /// Drops what no row uses any more.
