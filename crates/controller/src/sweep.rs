@@ -40,15 +40,15 @@ const SPACING: Duration = Duration::from_secs(2);
 const MAX_LOOKS: usize = 100;
 
 /// Lends the engine of one region to the sweep that fills it.
-struct RegionEngine<'a> {
+struct SweptEngine<'a> {
     context: &'a Context,
     record: &'a RegionRecord,
 }
 
-impl SharedEngine for RegionEngine<'_> {
+impl SharedEngine for SweptEngine<'_> {
     fn with<T>(&self, change: impl FnOnce(&mut Sights<'_>) -> T) -> T {
         let snapshot = self.context.store.snapshot();
-        // Order matters: whoever needs both locks the engine first.
+        // Order matters: the engine is always locked before the stability.
         let mut engine = self.record.engine();
         let mut stability = self.context.stability.lock();
         change(&mut Sights {
@@ -210,7 +210,7 @@ async fn read(
         is_whole: some.is_none(),
         max_ages: MAX_VERSION_AGES,
     };
-    let engine = RegionEngine {
+    let engine = SweptEngine {
         context,
         record: &record,
     };
@@ -241,7 +241,7 @@ async fn read(
 
 /// Gives the engine the policies as they are now. At a whole sweep, policies that are not served any more leave it.
 fn prepare(context: &Context, record: &RegionRecord, served: &[Arc<BoundPolicy>], is_whole: bool) {
-    let engine = RegionEngine { context, record };
+    let engine = SweptEngine { context, record };
     let nothing = PreviousFindings::default();
     for bound_policy in served {
         let entry = context.store.policy(&bound_policy.policy.key);
@@ -259,7 +259,7 @@ fn prepare(context: &Context, record: &RegionRecord, served: &[Arc<BoundPolicy>]
 fn leave_out(context: &Context, record: &RegionRecord, served: &[Arc<BoundPolicy>]) {
     let served: BTreeSet<_> = served.iter().map(|one| &one.policy.uid).collect();
     let snapshot = context.store.snapshot();
-    // Order matters: nobody may ask the store while an engine is locked, because the store asks engines.
+    // Order matters: the store locks engines, so no code may call the store while it holds an engine.
     let mut engine = record.engine();
     let others: Vec<_> = engine
         .policies()
@@ -329,7 +329,7 @@ async fn look_at(
         return BTreeSet::new();
     }
     let account = account(context, profile_region, served).await;
-    let engine = RegionEngine { context, record };
+    let engine = SweptEngine { context, record };
     let refreshed = account.refresh(known, &engine).await;
     record.active = Some(began);
     record.misses = if refreshed.unanswered.is_empty() {

@@ -16,10 +16,27 @@ const FIRST_CONFIRMATION: Duration = Duration::from_secs(15);
 /// The pause before later confirming sweeps: two complete sweeps must be this far apart.
 const NEXT_CONFIRMATION: Duration = Duration::from_mins(5);
 
+/// The engine of a region. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct RegionEngine(Arc<Mutex<Engine>>);
+
+impl RegionEngine {
+    /// Returns the engine. The guard must not be held across an await. After a panic in the middle of a change the
+    /// engine may count wrongly, so it starts again with nothing.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Engine> {
+        self.0.lock().unwrap_or_else(|poisoned| {
+            let mut engine = poisoned.into_inner();
+            *engine = engine.emptied();
+            self.0.clear_poison();
+            engine
+        })
+    }
+}
+
 /// What is known of one region of a profile. Clones share the engine.
 #[derive(Clone, Debug)]
 pub(super) struct RegionRecord {
-    engine: Arc<Mutex<Engine>>,
+    engine: RegionEngine,
     /// The last whole sweep.
     pub(super) sweep: Option<LastSweep>,
     /// The number of consecutive incomplete sweeps.
@@ -66,7 +83,7 @@ impl RegionRecord {
     /// Creates the record of a region of which nothing is known.
     pub(super) fn new(region: Region) -> Self {
         Self {
-            engine: Arc::new(Mutex::new(Engine::new(region))),
+            engine: RegionEngine(Arc::new(Mutex::new(Engine::new(region)))),
             sweep: None,
             failures: 0,
             time: None,
@@ -93,15 +110,14 @@ impl RegionRecord {
         }
     }
 
-    /// Returns the engine. The guard must not be held across an await. After a panic in the middle of a change the
-    /// engine may count wrongly, so it starts again with nothing.
+    /// Returns the engine. The guard must not be held across an await.
     pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
-        self.engine.lock().unwrap_or_else(|poisoned| {
-            let mut engine = poisoned.into_inner();
-            *engine = engine.emptied();
-            self.engine.clear_poison();
-            engine
-        })
+        self.engine.lock()
+    }
+
+    /// Returns the engine without what the record holds of each policy.
+    pub(super) fn handle(&self) -> RegionEngine {
+        self.engine.clone()
     }
 
     /// Returns how soon another read must confirm that the secrets that this one missed are gone. The first

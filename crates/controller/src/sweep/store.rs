@@ -21,7 +21,7 @@ use secret_rotation_core::time::AwsTime;
 use tokio::time::Instant;
 
 use super::interval;
-use super::record::RegionRecord;
+use super::record::{RegionEngine, RegionRecord};
 use super::requests::{Requests, SweepTask};
 use crate::clock;
 use crate::profile_region::ProfileRegion;
@@ -83,10 +83,10 @@ impl KnownSecrets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the known regions of these.
-    fn of(&self, profile_regions: &[ProfileRegion]) -> Vec<RegionRecord> {
+    /// Returns the engines of those of these regions that are known.
+    fn of(&self, profile_regions: &[ProfileRegion]) -> Vec<RegionEngine> {
         let records = self.lock();
-        let of = |one| records.get(one).cloned();
+        let of = |one| Some(records.get(one)?.handle());
         profile_regions.iter().filter_map(of).collect()
     }
 
@@ -98,9 +98,9 @@ impl KnownSecrets {
         limit: usize,
     ) -> Vec<UnremarkableSecret> {
         let mut found = Vec::new();
-        for record in self.of(profile_regions) {
+        for engine in self.of(profile_regions) {
             let rest = limit.saturating_sub(found.len());
-            found.extend(record.engine().unremarkable(policy).take(rest));
+            found.extend(engine.lock().unremarkable(policy).take(rest));
         }
         found
     }
@@ -111,13 +111,11 @@ impl KnownSecrets {
         policy: &Uid,
         profile_regions: &[ProfileRegion],
     ) -> Option<AwsTime> {
-        let records = self.of(profile_regions);
-        if records.len() < profile_regions.len() {
+        let engines = self.of(profile_regions);
+        if engines.len() < profile_regions.len() {
             return None;
         }
-        let completed = records
-            .iter()
-            .map(|record| record.engine().completed(policy));
+        let completed = engines.iter().map(|engine| engine.lock().completed(policy));
         completed.collect::<Option<Vec<_>>>()?.into_iter().min()
     }
 
@@ -163,10 +161,10 @@ impl SweepStore {
         selection: &Selector,
     ) -> bool {
         let policy = &bound_policy.policy;
-        let record = self.records().get(profile_region).cloned();
-        record.is_some_and(|record| {
-            record
-                .engine()
+        let engine = self.records().get(profile_region).map(RegionRecord::handle);
+        engine.is_some_and(|engine| {
+            engine
+                .lock()
                 .covers(&policy.uid, selection, policy.detection.max_age)
         })
     }
@@ -192,22 +190,30 @@ impl SweepStore {
         selection: &Selector,
         profile_regions: &[ProfileRegion],
     ) -> SweepView {
-        let records = self.records().clone();
+        // Only what concerns the policy is copied: a record holds something of every policy.
+        let known: Vec<_> = {
+            let records = self.records();
+            let of = |one| {
+                let record = records.get(one)?;
+                Some((record.handle(), record.reads.get(policy).copied()))
+            };
+            profile_regions.iter().map(of).collect()
+        };
         let mut view = SweepView {
             is_complete: true,
             is_blinking: true,
             now: self.aws_time(profile_regions),
             ..SweepView::default()
         };
-        for profile_region in profile_regions {
+        for (profile_region, known) in profile_regions.iter().zip(known) {
             let region = &profile_region.region;
-            let Some(record) = records.get(profile_region) else {
+            let Some((engine, read)) = known else {
                 view.is_complete = false;
                 view.is_waiting = true;
                 view.unsettled.insert(region.clone());
                 continue;
             };
-            let engine = record.engine();
+            let engine = engine.lock();
             let gap = engine.gap(policy).cloned();
             let is_settled = engine.covers_completely(policy, selection);
             view.is_complete &= gap.is_none() && is_settled;
@@ -220,7 +226,7 @@ impl SweepStore {
                 continue;
             }
             view.seen.push(profile_region.clone());
-            if let Some(read) = record.reads.get(policy) {
+            if let Some(read) = read {
                 view.is_blinking &= read.failures < 2;
                 view.began = view.began.into_iter().chain([read.began]).min();
             }
@@ -248,9 +254,9 @@ impl SweepStore {
         (stored, previous): (&PreviousFindings, &PreviousFindings),
         (operations, stability): (&OperationIndex, &SharedStability),
     ) -> Survey {
-        let records = self.known.of(&view.seen);
+        let handles = self.known.of(&view.seen);
         // Order matters: several engines are locked in the order of their regions, and the stability after them.
-        let engines = records.iter().map(RegionRecord::engine);
+        let engines = handles.iter().map(RegionEngine::lock);
         // Order matters: only a sweep gives an engine another selection, and reads it next. A selection that came from
         // here in between would count as read.
         let engines = engines.filter(|engine| engine.covers_policy(bound_policy));
@@ -634,7 +640,7 @@ mod tests {
         let sweeps = SweepStore::default();
         let arn = arn("prod/a");
         let (profile_regions, _) = sweeps.operation_ended(&arn, true);
-        assert_eq!(profile_regions, [], "nobody knows it");
+        assert_eq!(profile_regions, [], "no region knows it");
         assert!(!sweeps.is_current(&arn));
         sweeps.store(&profile_region(), knowing("prod/a"));
         let (profile_regions, at) = sweeps.operation_ended(&arn, true);
