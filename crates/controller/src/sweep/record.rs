@@ -36,6 +36,8 @@ impl RegionEngine {
 /// What is known of one region of a profile. Clones share the engine.
 #[derive(Clone, Debug)]
 pub(super) struct RegionRecord {
+    /// The number of times that everything was cleared before the record was made.
+    pub(super) generation: u64,
     engine: RegionEngine,
     /// The last whole sweep.
     pub(super) sweep: Option<LastSweep>,
@@ -83,6 +85,7 @@ impl RegionRecord {
     /// Creates the record of a region of which nothing is known.
     pub(super) fn new(region: Region) -> Self {
         Self {
+            generation: 0,
             engine: RegionEngine(Arc::new(Mutex::new(Engine::new(region)))),
             sweep: None,
             failures: 0,

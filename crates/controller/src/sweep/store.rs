@@ -1,6 +1,7 @@
 //! Stores the last results of the sweepers, and the requests to them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ const SETTLING: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(crate) struct SweepStore {
     known: KnownSecrets,
+    /// The number of times that everything was cleared. It changes only while the records are locked.
+    generation: AtomicU64,
     requested_checks: Mutex<BTreeMap<Uid, RequestedCheck>>,
     /// Secrets whose known state is outdated until a sweep or look that begins at or after this time.
     outdated: Mutex<BTreeMap<Arn, Instant>>,
@@ -519,13 +522,21 @@ impl SweepStore {
 
     /// Returns what is known of the region.
     pub(super) fn record(&self, profile_region: &ProfileRegion) -> RegionRecord {
-        let known = self.records().get(profile_region).cloned();
-        known.unwrap_or_else(|| RegionRecord::new(profile_region.region.clone()))
+        let records = self.records();
+        let known = records.get(profile_region).cloned();
+        known.unwrap_or_else(|| {
+            let mut new = RegionRecord::new(profile_region.region.clone());
+            new.generation = self.generation.load(Ordering::Relaxed);
+            new
+        })
     }
 
-    /// Stores what was seen of the region.
+    /// Stores what was seen of the region, unless everything was cleared since: another replica may have acted.
     pub(super) fn store(&self, profile_region: &ProfileRegion, record: RegionRecord) {
-        self.records().insert(profile_region.clone(), record);
+        let mut records = self.records();
+        if record.generation == self.generation.load(Ordering::Relaxed) {
+            records.insert(profile_region.clone(), record);
+        }
     }
 
     /// Returns those of the policies that have requested a check since the process started.
@@ -555,7 +566,10 @@ impl SweepStore {
 
     /// Clears everything: another replica may have acted since.
     pub(crate) fn clear(&self) {
-        self.records().clear();
+        let mut records = self.records();
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        records.clear();
+        drop(records);
         self.requested_checks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -748,6 +762,20 @@ mod tests {
             .engine()
             .set_policy(&Arc::new(other), &nothing, facts);
         assert_eq!((survey().selected, survey().is_complete()), (0, false));
+    }
+
+    /// A sweep that began before another replica held the lease must not bring back what it knew.
+    #[test]
+    fn a_record_from_before_everything_was_cleared_is_not_stored_again() {
+        let sweeps = SweepStore::default();
+        sweeps.store(&profile_region(), knowing("prod/a"));
+        let before = sweeps.record(&profile_region());
+        sweeps.clear();
+        sweeps.store(&profile_region(), before);
+        assert_eq!(sweeps.profile_regions(), []);
+        sweeps.store(&profile_region(), sweeps.record(&profile_region()));
+        assert_eq!(sweeps.profile_regions(), [profile_region()]);
+        assert!(sweeps.record(&profile_region()).engine().is_empty());
     }
 
     /// Valid credentials of another account show its secrets. An outage does not make them the right ones.
