@@ -368,3 +368,130 @@ fn conditions(
         (kind.name(), status)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use fixtures::{merged, now, observation, policy_resource, server, stored, stuck};
+    use kube::runtime::watcher::Event;
+    use secret_rotation_api::RETRY_REQUESTED_ANNOTATION;
+    use secret_rotation_core::operation_index::OperationIndex;
+    use secret_rotation_core::plan::Plan;
+    use secret_rotation_core::secret::Secret;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::events::Reason;
+    use crate::store::Store;
+    use crate::sweep::SweepView;
+
+    #[test]
+    fn what_is_new_is_reported_once() {
+        let first = report_of(&json!({}), &evaluated(&[stuck("prod/db")]));
+        assert_eq!(first.status.findings.len(), 1);
+        assert!(first.is_due && reasons(&first).contains(&Reason::RotationStuck));
+        let written = json!({"status": first.status});
+        let again = report_of(&written, &evaluated(&[stuck("prod/db")]));
+        assert_eq!((again.is_due, reasons(&again)), (false, vec![]));
+        let recovered = report_of(&written, &evaluated(&[fixtures::secret("prod/db")]));
+        assert!(recovered.is_due && reasons(&recovered) == [Reason::RotationRecovered]);
+    }
+
+    /// An outage must resolve no alert and report nothing as recovered.
+    #[test]
+    fn a_pass_that_evaluated_nothing_keeps_what_is_known() {
+        let before = report_of(&json!({}), &evaluated(&[stuck("prod/db")]));
+        let policy = fixtures::policy("payments");
+        let pass = Pass::Unevaluated {
+            policy: Some(&policy),
+            readiness: Readiness::Progressing,
+        };
+        let report = report_of(&json!({"status": before.status}), &pass);
+        assert_eq!(report.status.findings, before.status.findings);
+        assert_eq!(report.status.summary, before.status.summary);
+        assert!(!reasons(&report).contains(&Reason::RotationRecovered));
+        assert_eq!(report.wake, Wake::default());
+        assert!(
+            report.findings.is_none(),
+            "the next pass compares with the last result"
+        );
+    }
+
+    #[test]
+    fn a_first_incomplete_read_is_not_worth_a_write() {
+        let healthy = [fixtures::secret("prod/db")];
+        let before = report_of(&json!({}), &evaluated(&healthy));
+        let written = json!({"status": before.status});
+        let mut torn = evaluated_by(&healthy);
+        let error = fixtures::aws_error(secret_rotation_core::aws_error::ErrorClass::Unreachable);
+        torn.view.gaps = vec![(fixtures::region(fixtures::REGION), error)];
+        torn.view.is_blinking = true;
+        let blinking = report_of(&written, &Pass::Evaluated(Box::new(torn)));
+        assert!(!blinking.is_due);
+        let mut torn_again = evaluated_by(&healthy);
+        let error = fixtures::aws_error(secret_rotation_core::aws_error::ErrorClass::Unreachable);
+        torn_again.view.gaps = vec![(fixtures::region(fixtures::REGION), error)];
+        assert!(report_of(&written, &Pass::Evaluated(Box::new(torn_again))).is_due);
+    }
+
+    #[test]
+    fn a_pass_wakes_those_for_whom_something_has_changed() {
+        let quiet = report_of(&json!({}), &evaluated(&[]));
+        assert_eq!((quiet.wake.operations, quiet.wake.policy), (false, false));
+        assert!(quiet.wake.after.is_some());
+        let asked = json!({"metadata": {"annotations": {RETRY_REQUESTED_ANNOTATION: "1"}}});
+        let mut moved = evaluated_by(&[]);
+        moved.has_moved = true;
+        let woken = report_of(&asked, &Pass::Evaluated(Box::new(moved)));
+        assert_eq!((woken.wake.operations, woken.wake.policy), (true, true));
+    }
+
+    fn evaluated(secrets: &[Secret]) -> Pass<'static> {
+        Pass::Evaluated(Box::new(evaluated_by(secrets)))
+    }
+
+    fn evaluated_by(secrets: &[Secret]) -> Evaluated {
+        let bound_policy = fixtures::bound_policy(fixtures::policy("payments"));
+        let seen = secrets
+            .iter()
+            .map(|secret| observation(secret.clone(), None));
+        Evaluated {
+            survey: fixtures::survey(&bound_policy, seen.collect()),
+            bound_policy: Arc::new(bound_policy),
+            view: SweepView::default(),
+            operations: OperationIndex::default(),
+            plan: Plan::default(),
+            has_moved: false,
+            now: now(),
+        }
+    }
+
+    /// Builds the report about a policy that is stored with these changes.
+    fn report_of(changes: &Value, pass: &Pass<'_>) -> Report {
+        let object = merged(
+            stored(policy_resource("prod", "payments", "prod/")),
+            changes,
+        );
+        let store = Store::new(1);
+        let object = DeserializeGuard(Ok(serde_json::from_value(object).expect("a policy")));
+        store.apply_policy(0, Event::Apply(object));
+        let entry = store
+            .policy(&fixtures::key("prod", "payments"))
+            .expect("it is stored");
+        let before = Before {
+            entry: &entry,
+            sample: None,
+            findings: Arc::new(Findings::of_status(entry.status.as_ref())),
+        };
+        let around = Surroundings {
+            now: server(now()),
+            handled: None,
+            max_secrets: 10,
+            is_healthy: &|_, _| true,
+        };
+        Report::of(pass, &before, &around)
+    }
+
+    fn reasons(report: &Report) -> Vec<Reason> {
+        report.events.iter().map(|event| event.reason).collect()
+    }
+}
