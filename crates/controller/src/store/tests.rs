@@ -205,28 +205,14 @@ impl Cluster {
             Happening::Relist(n, true, left) => {
                 self.operations
                     .retain(|(of, name), _| *of != n || left.contains(name));
-                let here = self.operations.iter().filter(|((of, _), _)| *of == n);
-                let listed = here.map(|(_, object)| Event::InitApply(read(object)));
-                let events: Vec<_> = [Event::Init]
-                    .into_iter()
-                    .chain(listed)
-                    .chain([Event::InitDone])
-                    .collect();
-                for event in events {
+                for event in relisted(&self.operations, n) {
                     self.state.apply_operation(n, event, seen);
                 }
             }
             Happening::Relist(n, false, left) => {
                 self.policies
                     .retain(|(of, name), _| *of != n || left.contains(name));
-                let here = self.policies.iter().filter(|((of, _), _)| *of == n);
-                let listed = here.map(|(_, object)| Event::InitApply(read(object)));
-                let events: Vec<_> = [Event::Init]
-                    .into_iter()
-                    .chain(listed)
-                    .chain([Event::InitDone])
-                    .collect();
-                for event in events {
+                for event in relisted(&self.policies, n) {
                     self.state.apply_policy(n, event);
                 }
             }
@@ -333,6 +319,20 @@ impl Cluster {
             assert_eq!(state.policies_of(&profile).collect::<Vec<_>>(), expected);
         }
     }
+}
+
+/// Returns the events of a new list of one namespace.
+fn relisted<K: serde::de::DeserializeOwned>(
+    objects: &BTreeMap<(usize, usize), Value>,
+    of: usize,
+) -> Vec<Event<DeserializeGuard<K>>> {
+    let here = objects
+        .iter()
+        .filter(|((namespace, _), _)| *namespace == of);
+    let listed = here.map(|(_, object)| Event::InitApply(read(object)));
+    let listed: Vec<_> = listed.collect();
+    let all = [Event::Init].into_iter().chain(listed);
+    all.chain([Event::InitDone]).collect()
 }
 
 /// The rotation function of a secret, as the sweeps see it.
