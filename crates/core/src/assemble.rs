@@ -12,9 +12,7 @@ use crate::policy::Policy;
 use crate::profile::Profile;
 use crate::secret::PendingValue;
 use crate::stability::Stability;
-use crate::survey::{
-    Finding, PreviousFinding, PreviousFindings, RegionSurvey, RemedyKind, State, Survey,
-};
+use crate::survey::{Finding, PreviousFinding, PreviousFindings, RegionSurvey, State, Survey};
 use crate::time::AwsTime;
 use crate::verdict::Verdict;
 
@@ -345,47 +343,27 @@ impl Assembly<'_> {
             .findings
             .get(&(region.clone(), name.clone()))
             .filter(|old| old.state == state);
+        let since = old.and_then(|old| old.since);
         Finding {
-            name: name.clone(),
-            region: region.clone(),
-            arn: None,
-            state,
-            since: Some(
-                old.and_then(|old| old.since)
-                    .map_or(now, |since| since.min(now)),
-            ),
+            since: Some(since.map_or(now, |since| since.min(now))),
             message: "no secret of this name exists; create it, or remove the name from the policy"
                 .to_owned(),
-            current: None,
-            pending: None,
-            first_observed: None,
-            pending_value: PendingValue::None,
-            remedy_kind: RemedyKind::None,
-            stability: None,
-            secret: None,
-            unseen_since: None,
-            unreadable: None,
+            ..Finding::named(name.clone(), region.clone(), state)
         }
     }
 }
 
 fn previous_finding(region: &Region, name: &SecretName, old: &PreviousFinding) -> Finding {
     Finding {
-        name: name.clone(),
-        region: region.clone(),
         arn: old.arn.clone(),
-        state: old.state,
         since: old.since,
         message: old.message.clone(),
         current: old.current.clone(),
         pending: old.pending.clone(),
         first_observed: old.first_observed,
         pending_value: PendingValue::Unknown,
-        remedy_kind: RemedyKind::None,
-        stability: None,
-        secret: None,
         unseen_since: old.seen,
-        unreadable: None,
+        ..Finding::named(name.clone(), region.clone(), old.state)
     }
 }
 

@@ -154,6 +154,29 @@ pub struct Finding {
     pub unreadable: Option<ErrorClass>,
 }
 
+impl Finding {
+    /// Creates a finding of which only the name and the state are known.
+    pub const fn named(name: SecretName, region: Region, state: State) -> Self {
+        Self {
+            name,
+            region,
+            arn: None,
+            state,
+            since: None,
+            message: String::new(),
+            current: None,
+            pending: None,
+            first_observed: None,
+            pending_value: PendingValue::None,
+            remedy_kind: RemedyKind::None,
+            stability: None,
+            secret: None,
+            unseen_since: None,
+            unreadable: None,
+        }
+    }
+}
+
 /// The kind of remedy that could help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemedyKind {

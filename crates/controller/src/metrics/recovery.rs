@@ -74,8 +74,7 @@ mod tests {
 
     use secret_rotation_core::names::{Region, SecretName};
     use secret_rotation_core::policy::{DisabledReporting, Reporting};
-    use secret_rotation_core::secret::PendingValue;
-    use secret_rotation_core::survey::{Finding, RemedyKind};
+    use secret_rotation_core::survey::Finding;
 
     use super::*;
 
@@ -148,21 +147,8 @@ mod tests {
         let name = SecretName::parse("app/db").expect("valid");
         let region = Region::parse("eu-west-1").expect("valid");
         let finding = |&(state, since)| Finding {
-            name: name.clone(),
-            region: region.clone(),
-            arn: None,
-            state,
             since: Some(at(since)),
-            message: String::new(),
-            current: None,
-            pending: None,
-            first_observed: None,
-            pending_value: PendingValue::None,
-            remedy_kind: RemedyKind::None,
-            stability: None,
-            secret: None,
-            unseen_since: None,
-            unreadable: None,
+            ..Finding::named(name.clone(), region.clone(), state)
         };
         Survey {
             time: at(minute),
